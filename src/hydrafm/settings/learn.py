@@ -1,0 +1,64 @@
+"""Settings of networks, training and the sweep over N."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from hydrafm.settings.base import Range, Settings, quantity
+
+Strategy = Literal["transfer", "scratch"]
+
+
+class Network(Settings):
+    """2.5-D U-Net: heights are channels, cells of a box are the output."""
+
+    slices: PositiveInt = Field(10, description="heights the network sees, drawn from the rendered ones")
+    width: PositiveInt = Field(32, description="channels at the finest level; each level below doubles them", le=512)
+    levels: PositiveInt = Field(3, description="levels of the U", le=5)
+    species: tuple[str, ...] = Field(("H", "O", "Na"), description="elements found, one head each", min_length=1)
+    cells: PositiveInt = Field(32, description="output cells along x and y", ge=8, le=128)
+    depth_cells: PositiveInt = Field(4, description="output cells along z", le=16)
+    depth: float = quantity(3.0, "Å", "below the topmost atom, down to which atoms are found", gt=0, le=10)
+
+
+class Noise(Settings):
+    """Degradation of an image while training; each is in units of the slice's own spread."""
+
+    white: Range = quantity((0.0, 0.05), "slice std", "white noise")
+
+
+class Training(Settings):
+    """One training: pre-training, fine-tuning and scratch differ only in these numbers and the data."""
+
+    steps: PositiveInt = Field(20000, description="optimiser steps")
+    batch: PositiveInt = Field(16, description="stacks a step", le=4096)
+    learning_rate: float = Field(1e-3, gt=0, le=0.1, description="peak of the one-cycle schedule (AdamW)")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
+    positive_weight: float = Field(5.0, gt=0, le=1000, description="weight of cells that hold an atom")
+    offset_weight: float = Field(0.5, ge=0, le=100, description="weight of the position error")
+
+
+class Sweep(Settings):
+    """The study: accuracy against N, each strategy, several seeds."""
+
+    source: str = Field("water_au111", description="system for pre-training")
+    target: str = Field("na_hydrate_au111", description="system for fine-tuning and test")
+    n_train: tuple[PositiveInt, ...] = Field((100, 200, 500, 1000, 2000, 5000, 10000), min_length=1)
+    strategies: tuple[Strategy, ...] = Field(("transfer", "scratch"), min_length=1)
+    seeds: PositiveInt = Field(3, description="independent trainings of each point", le=100)
+
+    @model_validator(mode="after")
+    def _n_ascends(self) -> "Sweep":
+        if list(self.n_train) != sorted(set(self.n_train)):
+            raise ValueError(f"n_train: found {list(self.n_train)}; allowed are ascending numbers, each once")
+        return self
+
+
+class Learn(Settings):
+    """Everything that learns."""
+
+    network: Network = Network()
+    noise: Noise = Noise()
+    pretrain: Training = Training()
+    finetune: Training = Training(steps=5000)
+    sweep: Sweep = Sweep()

@@ -1,0 +1,81 @@
+"""Settings of molecular dynamics: substrate, composition, protocol and splits."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from hydrafm.settings.base import Counts, Range, Settings, quantity
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Ion = Literal["Na"]
+
+
+class Substrate(Settings):
+    """The surface under the water."""
+
+    material: Literal["Au"] = Field("Au", description="element of the fcc(111) surface")
+    lattice_constant: float = quantity(4.0782, "Å", "cubic lattice constant", gt=3, le=5)
+    repeats: tuple[PositiveInt, PositiveInt] = Field(
+        (10, 6), description="cell in rectangular units of a/√2 × a·√(3/2) along x and y"
+    )
+    layers: PositiveInt = Field(2, description="layers kept in the structures, for the potential and the images")
+
+
+class Composition(Settings):
+    """What lies on the surface: the counts are drawn for each replica."""
+
+    ions: dict[Ion, Counts] = Field(default_factory=dict, description="ions in a cell, by element")
+    waters: Counts = Field((8, 144), description="water molecules in a cell")
+
+
+class MolecularDynamics(Settings):
+    """Protocol of one replica: random start, minimise, equilibrate, then frames."""
+
+    timestep: float = quantity(2.0, "fs", "integration step", gt=0, le=4)
+    friction: float = quantity(1.0, "1/ps", "Langevin friction", gt=0, le=100)
+    temperature: Range = quantity((260.0, 320.0), "K", "temperature of the dynamics, drawn for each replica")
+    equilibration: float = quantity(20.0, "ps", "time before the first frame", ge=0)
+    interval: float = quantity(30.0, "ps", "time between frames; the H-bond memory at 300 K is ≈ 30 ps", gt=0)
+    quench: float = quantity(12.0, "ps", "cooling ramp before a frame is kept; 0 keeps it warm", ge=0)
+    quench_temperature: float = quantity(80.0, "K", "end of the cooling ramp", gt=0, le=300)
+    cutoff: float = quantity(10.0, "Å", "cut-off of Lennard-Jones and of the direct part of PME", gt=3, le=15)
+    height: float = quantity(45.0, "Å", "cell along z", ge=25, le=200)
+
+    @model_validator(mode="after")
+    def _temperature_is_physical(self) -> "MolecularDynamics":
+        low, high = self.temperature
+        if low <= 0 or high > 500:
+            raise ValueError(f"temperature: found [{low:g}, {high:g}] K; allowed is above 0 K up to 500 K")
+        return self
+
+
+class SplitSize(Settings):
+    """Structures of one split: replicas of its own times frames."""
+
+    replicas: PositiveInt = Field(description="independent trajectories, shared with no other split")
+    frames: PositiveInt = Field(description="frames kept of each")
+
+    @property
+    def structures(self) -> int:
+        """Number of structures."""
+        return self.replicas * self.frames
+
+
+class Splits(Settings):
+    """How many structures each split has."""
+
+    train: SplitSize
+    validation: SplitSize
+    test: SplitSize
+
+    def replica_numbers(self, split: Split) -> range:
+        """Numbers of the replicas of a split; no number belongs to two."""
+        first = 0
+        for name in SPLITS:
+            count: int = getattr(self, name).replicas
+            if name == split:
+                return range(first, first + count)
+            first += count
+        raise KeyError(split)
