@@ -2,4 +2,6 @@
 
 from jaxtyping import install_import_hook
 
-hook = install_import_hook("hydrafm", "beartype.beartype")
+SHAPED = ["hydrafm.structure", "hydrafm.md", "hydrafm.potential", "hydrafm.afm", "hydrafm.learn"]
+
+hook = install_import_hook(SHAPED, "beartype.beartype")

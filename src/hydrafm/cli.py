@@ -11,6 +11,7 @@ from hydrafm.figures.commands import app as figures
 from hydrafm.learn.commands import app as learn
 from hydrafm.md.commands import app as md
 from hydrafm.potential.commands import app as potential
+from hydrafm.settings.commands import app as config
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="From an atomic force microscopy image to the atoms under the tip.",
     epilog="Each stage reads files and writes files; the workflow calls these same commands (see README).",
 )
+app.add_typer(config, name="config")
 app.add_typer(md, name="md")
 app.add_typer(potential, name="potential")
 app.add_typer(afm, name="afm")

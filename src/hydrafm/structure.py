@@ -8,7 +8,7 @@ layers from the top. Its ``info`` holds the window (`Window.to_info`) and where 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -38,13 +38,13 @@ class Window:
     size: float
 
     @classmethod
-    def draw(cls, cell: Float[np.ndarray, "3 3"], size: float, random: np.random.Generator) -> Self:
+    def draw(cls, cell: Float[np.ndarray, "3 3"], size: float, random: np.random.Generator) -> "Window":
         """Place a window anywhere on a cell, turned by any angle."""
         corner = random.random(2) @ cell[:2, :2]
         return cls(float(corner[0]), float(corner[1]), float(random.uniform(0, 2 * np.pi)), size)
 
     @classmethod
-    def from_info(cls, info: dict[str, Any]) -> Self:
+    def from_info(cls, info: dict[str, Any]) -> "Window":
         """Read a window from the ``info`` of a structure."""
         try:
             return cls(*(float(info[f"window_{name}"]) for name in ("x", "y", "angle", "size")))

@@ -1,15 +1,46 @@
 """Settings of the microscope: window, tip and scan."""
 
+from dataclasses import dataclass
+
+import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from hydrafm.settings.base import Range, Settings, quantity
+
+
+@dataclass(frozen=True)
+class DrawnTip:
+    """One tip: what `Tip` leaves open is drawn. Units as in `Tip`."""
+
+    charge: float
+    quadrupole: float
+    width: float
+    length: float
+    lateral_stiffness: float
+    radial_stiffness: float
+    offset_x: float
+    offset_y: float
+    amplitude: float
+    resonance: float
+    stiffness: float
+
+    @property
+    def moment(self) -> float:
+        """What multiplies ∂²V/∂z² in the probe's energy, e Å².
+
+        ppafm's dz² density is Q·(2z² − x² − y²)/4σ² times a normalised Gaussian. Its second moments
+        are Qσ² along z and −Qσ²/2 along x and y; in a harmonic potential ½ΣMᵢⱼ∂ᵢ∂ⱼV = ¾Qσ²·∂²V/∂z².
+        """
+        return 0.75 * self.quadrupole * self.width**2
 
 
 class Tip(Settings):
     """The CO tip and its sensor; a range is drawn from once for each structure."""
 
     charge: Range = quantity((-0.1, 0.1), "e", "monopole on the probe")
-    quadrupole: Range = quantity((-0.2, -0.05), "e Å²", "dz² on the probe, in ppafm's convention")
+    quadrupole: Range = quantity(
+        (-0.2, -0.05), "e", "dz² on the probe, the Q of ppafm's Gaussian tip: adds ¾Qσ²·∂²V/∂z² to its energy"
+    )
     width: float = quantity(0.71, "Å", "σ of the Gaussian that carries the multipole", gt=0.2, le=2)
     length: Range = quantity((3.0, 4.0), "Å", "R0, from the tip's last metal atom to the probe")
     lateral_stiffness: Range = quantity((0.20, 0.75), "N/m", "bending spring of the CO")
@@ -34,8 +65,30 @@ class Tip(Settings):
             if low < lowest or high > highest:
                 extra = type(self).model_fields[name].json_schema_extra
                 unit = extra["unit"] if isinstance(extra, dict) else ""
-                raise ValueError(f"{name}: found [{low:g}, {high:g}] {unit}; allowed is {lowest:g} to {highest:g} {unit}")
+                raise ValueError(
+                    f"{name}: found [{low:g}, {high:g}] {unit}; allowed is {lowest:g} to {highest:g} {unit}"
+                )
         return self
+
+    def draw(self, random: np.random.Generator) -> DrawnTip:
+        """Draw one tip, each range uniformly."""
+
+        def value(limits: tuple[float, float]) -> float:
+            return limits[0] + (limits[1] - limits[0]) * random.random()
+
+        return DrawnTip(
+            charge=value(self.charge),
+            quadrupole=value(self.quadrupole),
+            width=self.width,
+            length=value(self.length),
+            lateral_stiffness=value(self.lateral_stiffness),
+            radial_stiffness=value(self.radial_stiffness),
+            offset_x=value(self.lateral_offset),
+            offset_y=value(self.lateral_offset),
+            amplitude=value(self.amplitude),
+            resonance=self.resonance,
+            stiffness=self.stiffness,
+        )
 
 
 class Scan(Settings):

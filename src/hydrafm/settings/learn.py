@@ -13,18 +13,33 @@ class Network(Settings):
     """2.5-D U-Net: heights are channels, cells of a box are the output."""
 
     slices: PositiveInt = Field(10, description="heights the network sees, drawn from the rendered ones")
-    width: PositiveInt = Field(32, description="channels at the finest level; each level below doubles them", le=512)
+    width: PositiveInt = Field(
+        32, description="channels at the finest level; each level below doubles them", le=512, multiple_of=8
+    )
     levels: PositiveInt = Field(3, description="levels of the U", le=5)
     species: tuple[str, ...] = Field(("H", "O", "Na"), description="elements found, one head each", min_length=1)
     cells: PositiveInt = Field(32, description="output cells along x and y", ge=8, le=128)
     depth_cells: PositiveInt = Field(4, description="output cells along z", le=16)
     depth: float = quantity(3.0, "Å", "below the topmost atom, down to which atoms are found", gt=0, le=10)
 
+    @model_validator(mode="after")
+    def _levels_halve_the_cells(self) -> "Network":
+        halving = 2 ** (self.levels - 1)
+        if self.cells % halving:
+            raise ValueError(f"cells: found {self.cells}; allowed with {self.levels} levels are multiples of {halving}")
+        return self
+
 
 class Noise(Settings):
     """Degradation of an image while training; each is in units of the slice's own spread."""
 
     white: Range = quantity((0.0, 0.05), "slice std", "white noise")
+
+    @model_validator(mode="after")
+    def _noise_is_no_signal(self) -> "Noise":
+        if self.white[0] < 0 or self.white[1] > 10:
+            raise ValueError(f"white: found {list(self.white)} slice std; allowed is 0 to 10 slice std")
+        return self
 
 
 class Training(Settings):
@@ -36,6 +51,7 @@ class Training(Settings):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
     positive_weight: float = Field(5.0, gt=0, le=1000, description="weight of cells that hold an atom")
     offset_weight: float = Field(0.5, ge=0, le=100, description="weight of the position error")
+    validations: PositiveInt = Field(10, description="times the validation loss is taken and a checkpoint written")
 
 
 class Sweep(Settings):

@@ -37,5 +37,7 @@ class Potential(Settings):
     method: Literal["point_charges", "gpaw"] = "point_charges"
     point_charges: PointCharges = PointCharges()
     gpaw: Gpaw = Gpaw()
-    plane_height: float = quantity(2.0, "Å", "plane above the top atom from which the potential continues", ge=1.5, le=3)
+    plane_height: float = quantity(
+        2.0, "Å", "plane above the top atom from which the potential continues", ge=1.5, le=3
+    )
     plane_spacing: float = quantity(0.3, "Å", "grid of that plane", gt=0.1, le=0.6)
