@@ -85,7 +85,9 @@ def read_datasets(sources: Sequence[Path]) -> xr.Dataset:
     )
 
 
-def described(dims: Sequence[str], values: object, units: str, long_name: str) -> tuple[Sequence[str], object, Mapping[str, str]]:
+def described(
+    dims: Sequence[str], values: object, units: str, long_name: str
+) -> tuple[Sequence[str], object, Mapping[str, str]]:
     """Make an xarray variable with its unit and its name in words."""
     return dims, values, {"units": units, "long_name": long_name}
 

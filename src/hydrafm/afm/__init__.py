@@ -1,0 +1,1 @@
+"""From a structure and its electrostatic potential to a stack of Δf images (probe-particle model)."""
