@@ -71,7 +71,10 @@ class MolecularDynamics(Settings):
     interval: float = quantity(30.0, "ps", "time between frames; the H-bond memory at 300 K is ≈ 30 ps", gt=0)
     quench: float = quantity(12.0, "ps", "cooling ramp before a frame is kept and minimised; 0 keeps it warm", ge=0)
     quench_temperature: float = quantity(80.0, "K", "end of the cooling ramp", gt=0, le=300)
-    cutoff: float = quantity(10.0, "Å", "cut-off of Lennard-Jones and of the direct part of PME", gt=3, le=15)
+    electrostatics: Literal["pme", "ewald"] = Field(
+        "pme", description="sum over periodic images; ewald is the faster one below ≈ 80 waters with a long cut-off"
+    )
+    cutoff: float = quantity(10.0, "Å", "cut-off of Lennard-Jones and of the direct part of Ewald's sum", gt=3, le=15)
     height: float = quantity(45.0, "Å", "cell along z", ge=25, le=200)
 
     @model_validator(mode="after")
