@@ -26,6 +26,8 @@ SOUND: dict[str, Any] = {
         ("systems.film.md.temperature", [300, 250], ["systems.film.md.temperature", "[300, 250]", "ascends"]),
         ("systems.film.md.temperature", 4000, ["systems.film.md", "4000", "500 K"]),
         ("systems.film.composition.ions", {"Xx": 1}, ["systems.film.composition.ions.Xx", "'Na'"]),
+        ("systems.film.md.cutoff", 15, ["systems.film", "15 Å", "half of the cell's shortest side", "lower md.cutoff"]),
+        ("systems.film.composition.waters", [8, 900], ["systems.film", "900", "bilayers", "lower composition.waters"]),
         ("tip.amplitude", 50, ["amplitude", "50", "0.01 to 5 Å"]),
         ("scan.size", "wide", ["scan.size", "'wide' Å", "valid number"]),
         ("scan.pixels", 50, ["scan.pixels", "50", "multiples of 32"]),

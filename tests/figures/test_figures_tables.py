@@ -86,16 +86,19 @@ def test_examples_list_true_and_predicted_atoms_of_a_stack() -> None:
     assert "predicted: nothing" in titles
 
 
-def test_failed_structures_are_counted_beside_the_solved(tmp_path: Path) -> None:
-    folder = tmp_path / "potential/film/gpaw/test"
+def test_structures_left_out_are_counted_beside_the_others(tmp_path: Path) -> None:
+    potentials, stacks = tmp_path / "potential/film/gpaw/test", tmp_path / "afm/film/test"
     for shard, solved, lost in ((0, 3, 1), (1, 0, 2)):
-        store = xr.Dataset({"index": (("sample",), np.arange(solved))})
-        write_dataset(store, folder / f"shard-{shard}.zarr")
-        (folder / f"shard-{shard}.failed.csv").write_text("index,error\n" + "5,x\n" * lost)
-    counts = account.count_potentials(sorted(folder.glob("*.csv")))
-    assert counts.to_dict("records") == [
-        {"system": "film", "method": "gpaw", "split": "test", "solved": 3, "failed": 3}
-    ]
+        indices = (("sample",), np.arange(solved))
+        write_dataset(xr.Dataset({"index": indices}), potentials / f"shard-{shard}.zarr")
+        (potentials / f"shard-{shard}.failed.csv").write_text("index,error\n" + "5,x\n" * lost)
+        rendered = (("sample",), np.arange(solved)[1:])
+        write_dataset(
+            xr.Dataset({"index": rendered}, attrs={"left_out": [0] if solved else []}), stacks / f"shard-{shard}.zarr"
+        )
+    counts = account.count_structures(sorted(potentials.glob("*.csv")), sorted(stacks.glob("*.zarr")))
+    expected = {"potential_solved": 3, "potential_failed": 3, "stacks_rendered": 2, "stacks_left_out": 1}
+    assert counts.to_dict("records") == [{"system": "film", "split": "test", **expected}]
 
 
 def test_costs_are_summed_for_each_rule(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ rule tabulate_study:
         metrics=sweep_points("metrics.json"),
         pretrained=expand("results/learn/pretrain/seed{seed}/metrics.json", seed=range(sweep.seeds)),
         failed=failed_lists(sweep.source) + failed_lists(sweep.target),
+        stacks=expand_stacks(sweep.source) + expand_stacks(sweep.target),
     output:
         counts=report("results/figures/counts.csv", caption="../report/counts.rst", category="Account"),
         cost=report("results/figures/cost.csv", caption="../report/cost.rst", category="Account"),
@@ -124,8 +125,9 @@ rule tabulate_study:
         gpu=0,
     params:
         code=code_of("figures.account"),
+        stacks=lambda wildcards, input: options("stacks", input),
     shell:
-        "hydrafm figures account {input.failed} --cost results/cost"
+        "hydrafm figures account {input.failed}{params.stacks} --cost results/cost"
         " --counts-out {output.counts} --cost-out {output.cost} > {log} 2>&1"
 
 

@@ -19,9 +19,9 @@ rule solve_potential:
     params:
         code=code_of("potential"),
         first=lambda wildcards: int(wildcards.shard) * system_of(wildcards).shard,
-        count=lambda wildcards: system_of(wildcards).shard,
+        limit=lambda wildcards: system_of(wildcards).shard,
         settings=potential_settings,
     shell:
         "hydrafm potential solve --structures {input.structures}"
-        " --first {params.first} --count {params.count} --settings {params.settings:q}"
+        " --first {params.first} --count {params.limit} --settings {params.settings:q}"
         " --out {output.potential} --failed {output.failed} > {log} 2>&1"

@@ -12,13 +12,20 @@ COST_COLUMNS = ("rule", "s", "cpu_time", "max_rss")
 """Columns of Snakemake's benchmark files that are summed, after the rule: wall and CPU seconds, MB."""
 
 
-def count_potentials(failed: Sequence[Path]) -> pd.DataFrame:
-    """Count the structures with a potential and those whose calculation failed, for each split.
+def count_structures(failed: Sequence[Path], stacks: Sequence[Path]) -> pd.DataFrame:
+    """Count the structures that came through each stage and those that were left out, for each split.
 
     Parameters
     ----------
     failed : sequence of Path
-        ``…/{system}/{method}/{split}/shard-….failed.csv``, each beside the store of its shard.
+        ``…/{system}/{method}/{split}/shard-….failed.csv``, each beside the potential store of its shard.
+    stacks : sequence of Path
+        ``…/{system}/{split}/shard-….zarr`` of `hydrafm afm render`.
+
+    Returns
+    -------
+    DataFrame
+        For each system and split: potentials solved and failed, stacks rendered and left out.
     """
     rows = []
     for path in failed:
@@ -27,10 +34,15 @@ def count_potentials(failed: Sequence[Path]) -> pd.DataFrame:
             lost = len(pd.read_csv(path))
         except (OSError, pd.errors.EmptyDataError) as error:
             raise StoreError(f"{path} is no list of failed structures: {error}") from None
-        system, method, split = path.parts[-4:-1]
-        rows.append((system, method, split, read_dataset(store).sizes["sample"], lost))
-    table = pd.DataFrame(rows, columns=["system", "method", "split", "solved", "failed"])
-    return table.groupby(["system", "method", "split"], sort=False).sum().reset_index()
+        rows.append({"system": path.parts[-4], "split": path.parts[-2], "potential_failed": lost})
+        rows[-1]["potential_solved"] = read_dataset(store).sizes["sample"]
+    for path in stacks:
+        shard = read_dataset(path)
+        rows.append({"system": path.parts[-3], "split": path.parts[-2], "stacks_rendered": shard.sizes["sample"]})
+        rows[-1]["stacks_left_out"] = len(shard.attrs["left_out"])
+    columns = ["potential_solved", "potential_failed", "stacks_rendered", "stacks_left_out"]
+    table = pd.DataFrame(rows, columns=["system", "split", *columns])
+    return table.groupby(["system", "split"], sort=False)[columns].sum().astype(int).reset_index()
 
 
 def sum_cost(folder: Path) -> pd.DataFrame:

@@ -90,18 +90,19 @@ def structures(
 
 @app.command(
     epilog="Example: hydrafm figures account results/potential/*/*/*/*.failed.csv"
-    " --cost results/cost --counts-out counts.csv --cost-out cost.csv"
+    " --stacks results/afm/water_au111/test/shard-0.zarr --cost results/cost --counts-out counts.csv --cost-out cost.csv"
 )
 def account(
     failed: Annotated[list[Path], typer.Argument(help="Lists of failed structures, each beside its store.")],
+    stacks: Annotated[list[Path], typer.Option(help="Zarr stores of `hydrafm afm render`; one option each.")],
     cost: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
-    counts_out: Annotated[Path, typer.Option(help="CSV file: structures solved and failed.")],
+    counts_out: Annotated[Path, typer.Option(help="CSV file: structures that came through each stage.")],
     cost_out: Annotated[Path, typer.Option(help="CSV file: jobs, seconds and memory of each rule.")],
 ) -> None:
     """Count structures and failed calculations, and sum what each rule cost."""
-    from hydrafm.figures.account import count_potentials, sum_cost
+    from hydrafm.figures.account import count_structures, sum_cost
 
-    _write(count_potentials(failed), counts_out)
+    _write(count_structures(failed, stacks), counts_out)
     _write(sum_cost(cost), cost_out)
 
 

@@ -5,7 +5,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from hydrafm.settings.afm import Scan, Tip
 from hydrafm.settings.base import Settings
 from hydrafm.settings.learn import Learn
-from hydrafm.settings.md import Composition, MolecularDynamics, Split, Splits, Substrate
+from hydrafm.settings.md import Composition, MolecularDynamics, Split, Splits, Substrate, misfit
 from hydrafm.settings.potential import Potential
 
 
@@ -18,6 +18,13 @@ class System(Settings):
     splits: Splits
     potential: Potential = Potential()
     shard: PositiveInt = Field(50, description="structures that one job handles", le=10000)
+
+    @model_validator(mode="after")
+    def _film_fits_the_cell(self) -> "System":
+        reason = misfit(self.substrate, self.composition, self.md)
+        if reason:
+            raise ValueError(reason)
+        return self
 
     def shards(self, split: Split) -> range:
         """Numbers of the shards of a split."""
