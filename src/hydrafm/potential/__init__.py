@@ -1,0 +1,1 @@
+"""The electrostatic potential of each structure, in one plane above its atoms."""
