@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from hydrafm import provenance
 from hydrafm.provenance import code_hash, entropy, generator
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hydrafm.errors import SettingsError
 from hydrafm.settings.merge import read_study
 from hydrafm.settings.study import Study

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from hydrafm.errors import StoreError, StructureError
-from hydrafm.structure import Window, cut, labels, read_structures, top, write_structures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hydrafm.errors import StoreError, StructureError
+from hydrafm.structure import Window, cut, labels, read_structures, top, write_structures
 
 windows = st.builds(
     Window,

@@ -68,21 +68,8 @@ def read_dataset(source: Path) -> xr.Dataset:
         raise StoreError(f"{source} is no Zarr v3 store (it has no zarr.json); make it with the stage before this one")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not recognized as a component of a Zarr hierarchy.*")
-        return xr.open_zarr(source, consolidated=True)
-
-
-def read_datasets(sources: Sequence[Path]) -> xr.Dataset:
-    """Open shards of one kind as one dataset, joined along ``sample`` in the order given."""
-    if not sources:
-        raise StoreError("no store to read was given")
-    return xr.concat(
-        [read_dataset(source) for source in sources],
-        dim="sample",
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-        combine_attrs="override",
-    )
+        dataset: xr.Dataset = xr.open_zarr(source, consolidated=True)
+    return dataset
 
 
 def described(

@@ -63,11 +63,13 @@ class Window:
 
     def to_cell(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Turn positions in the window (Å from its corner) into positions in the cell, Å."""
-        return points @ self.axes + np.array([self.x, self.y])
+        moved: np.ndarray = points @ self.axes + np.array([self.x, self.y])
+        return moved
 
     def from_cell(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Turn positions in the cell into positions in the window, Å from its corner."""
-        return (points - np.array([self.x, self.y])) @ self.axes.T
+        moved: np.ndarray = (points - np.array([self.x, self.y])) @ self.axes.T
+        return moved
 
 
 def cut(atoms: Atoms, window: Window, margin: float) -> Atoms:

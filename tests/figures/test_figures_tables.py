@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from hydrafm.errors import StoreError
 from hydrafm.figures import account, accuracy, curves, examples
 from hydrafm.figures.style import save

@@ -67,13 +67,19 @@ def grow(base: int):
 def options(name: str, input) -> str:
     """Name each file of one input as an option of a command: `` --stacks a --stacks b``."""
     files = input.get(name, [])
-    return "".join(f" --{name} {shlex.quote(path)}" for path in ([files] if isinstance(files, str) else files))
+    return "".join(
+        f" --{name} {shlex.quote(path)}"
+        for path in ([files] if isinstance(files, str) else files)
+    )
 
 
 def replica_frames(wildcards) -> list[str]:
     """Frames of all replicas of a split."""
     numbers = system_of(wildcards).splits.replica_numbers(wildcards.split)
-    return [f"results/md/{wildcards.system}/replica{number}/frames.zarr" for number in numbers]
+    return [
+        f"results/md/{wildcards.system}/replica{number}/frames.zarr"
+        for number in numbers
+    ]
 
 
 def frames_of(wildcards) -> int:
@@ -90,7 +96,11 @@ def frames_of(wildcards) -> int:
 
 def potential_settings(wildcards) -> str:
     """Potential settings of a system, with the method that the path names."""
-    return system_of(wildcards).potential.model_copy(update={"method": wildcards.method}).model_dump_json()
+    return (
+        system_of(wildcards)
+        .potential.model_copy(update={"method": wildcards.method})
+        .model_dump_json()
+    )
 
 
 def potential_shard(wildcards) -> str:

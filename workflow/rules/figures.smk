@@ -55,7 +55,9 @@ rule draw_examples:
 rule draw_learning_curves:
     """Draw the loss of every training against its steps."""
     input:
-        pretrain=expand("results/learn/pretrain/seed{seed}/history.csv", seed=range(sweep.seeds)),
+        pretrain=expand(
+            "results/learn/pretrain/seed{seed}/history.csv", seed=range(sweep.seeds)
+        ),
         sweep=sweep_points("history.csv"),
     output:
         figure=report(
@@ -108,12 +110,22 @@ rule tabulate_study:
     """Count structures, failed calculations and what each rule cost."""
     input:
         metrics=sweep_points("metrics.json"),
-        pretrained=expand("results/learn/pretrain/seed{seed}/metrics.json", seed=range(sweep.seeds)),
+        pretrained=expand(
+            "results/learn/pretrain/seed{seed}/metrics.json", seed=range(sweep.seeds)
+        ),
         failed=failed_lists(sweep.source) + failed_lists(sweep.target),
         stacks=expand_stacks(sweep.source) + expand_stacks(sweep.target),
     output:
-        counts=report("results/figures/counts.csv", caption="../report/counts.rst", category="Account"),
-        cost=report("results/figures/cost.csv", caption="../report/cost.rst", category="Account"),
+        counts=report(
+            "results/figures/counts.csv",
+            caption="../report/counts.rst",
+            category="Account",
+        ),
+        cost=report(
+            "results/figures/cost.csv",
+            caption="../report/cost.rst",
+            category="Account",
+        ),
     log:
         "logs/figures/tabulate_study.log",
     conda:

@@ -19,7 +19,8 @@ rule pretrain:
         gpu=0,
     params:
         code=code_of("learn.training"),
-        data=lambda wildcards, input: options("stacks", input) + options("validation", input),
+        data=lambda wildcards, input: options("stacks", input)
+        + options("validation", input),
         network=study.learn.network.model_dump_json(),
         noise=study.learn.noise.model_dump_json(),
         training=study.learn.pretrain.model_dump_json(),
@@ -40,7 +41,9 @@ def initial_weights(wildcards) -> list[str]:
 rule train:
     """Train on the first N structures of the target system, from pre-trained or random weights."""
     input:
-        stacks=lambda wildcards: stacks_of(sweep.target, "train", int(wildcards.n_train)),
+        stacks=lambda wildcards: stacks_of(
+            sweep.target, "train", int(wildcards.n_train)
+        ),
         validation=stacks_of(sweep.target, "validation"),
         initial=initial_weights,
     output:
@@ -59,7 +62,8 @@ rule train:
         gpu=0,
     params:
         code=code_of("learn.training"),
-        data=lambda wildcards, input: options("stacks", input) + options("validation", input),
+        data=lambda wildcards, input: options("stacks", input)
+        + options("validation", input),
         network=study.learn.network.model_dump_json(),
         noise=study.learn.noise.model_dump_json(),
         training=study.learn.finetune.model_dump_json(),

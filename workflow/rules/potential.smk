@@ -3,7 +3,9 @@ rule solve_potential:
     input:
         structures="results/md/{system}/structures/{split}.extxyz",
     output:
-        potential=directory("results/potential/{system}/{method}/{split}/shard-{shard}.zarr"),
+        potential=directory(
+            "results/potential/{system}/{method}/{split}/shard-{shard}.zarr"
+        ),
         failed="results/potential/{system}/{method}/{split}/shard-{shard}.failed.csv",
     log:
         "logs/potential/solve_potential/{system}/{method}/{split}/shard-{shard}.log",

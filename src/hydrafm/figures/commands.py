@@ -90,7 +90,8 @@ def structures(
 
 @app.command(
     epilog="Example: hydrafm figures account results/potential/*/*/*/*.failed.csv"
-    " --stacks results/afm/water_au111/test/shard-0.zarr --cost results/cost --counts-out counts.csv --cost-out cost.csv"
+    " --stacks results/afm/water_au111/test/shard-0.zarr --cost results/cost"
+    " --counts-out counts.csv --cost-out cost.csv"
 )
 def account(
     failed: Annotated[list[Path], typer.Argument(help="Lists of failed structures, each beside its store.")],
