@@ -96,7 +96,7 @@ rule evaluate_pretrained:
         runtime=grow(60),
         gpu=0,
     params:
-        code=code_of("learn.evaluation"),
+        code=code_of("learn.evaluation", "learn.prediction"),
         data=lambda wildcards, input: options("stacks", input),
         system=sweep.source,
         n_train=study.systems[sweep.source].splits.train.structures,
@@ -126,7 +126,7 @@ rule evaluate:
         runtime=grow(60),
         gpu=0,
     params:
-        code=code_of("learn.evaluation"),
+        code=code_of("learn.evaluation", "learn.prediction"),
         data=lambda wildcards, input: options("stacks", input),
         system=sweep.target,
     shell:

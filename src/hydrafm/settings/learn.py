@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from ase.data import chemical_symbols
 from pydantic import Field, PositiveInt, model_validator
 
 from hydrafm.settings.base import Range, Settings, quantity
@@ -21,6 +22,13 @@ class Network(Settings):
     cells: PositiveInt = Field(32, description="output cells along x and y", ge=8, le=128)
     depth_cells: PositiveInt = Field(4, description="output cells along z", le=16)
     depth: float = quantity(3.0, "Å", "below the topmost atom, down to which atoms are found", gt=0, le=10)
+
+    @model_validator(mode="after")
+    def _species_are_elements(self) -> "Network":
+        unknown = [symbol for symbol in self.species if symbol not in chemical_symbols[1:]]
+        if unknown or len(set(self.species)) < len(self.species):
+            raise ValueError(f"species: found {list(self.species)}; allowed are chemical symbols, each once")
+        return self
 
     @model_validator(mode="after")
     def _levels_halve_the_cells(self) -> "Network":
@@ -49,8 +57,8 @@ class Training(Settings):
     batch: PositiveInt = Field(16, description="stacks a step", le=4096)
     learning_rate: float = Field(1e-3, gt=0, le=0.1, description="peak of the one-cycle schedule (AdamW)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
-    positive_weight: float = Field(5.0, gt=0, le=1000, description="weight of cells that hold an atom")
-    offset_weight: float = Field(0.5, ge=0, le=100, description="weight of the position error")
+    positive_weight: float = Field(1.0, gt=0, le=1000, description="weight of cells that hold an atom")
+    offset_weight: float = Field(2.0, ge=0, le=100, description="weight of the position error")
     validations: PositiveInt = Field(10, description="times the validation loss is taken and a checkpoint written")
 
 

@@ -1,0 +1,1 @@
+"""Networks that find atoms in AFM image stacks: training, fine-tuning and their accuracy."""
