@@ -30,6 +30,7 @@ SOUND: dict[str, Any] = {
         ("systems.film.md.cutoff", 15, ["systems.film", "15 Å", "half of the cell's shortest side", "lower md.cutoff"]),
         ("systems.film.composition.waters", [8, 900], ["systems.film", "900", "bilayers", "lower composition.waters"]),
         ("tip.amplitude", 50, ["amplitude", "50", "0.01 to 5 Å"]),
+        ("systems.film.potential.plane_height", 2.95, ["scan.lowest", "2.9 Å", "2.95 Å", "systems.film.potential"]),
         ("scan.size", "wide", ["scan.size", "'wide' Å", "valid number"]),
         ("scan.pixels", 50, ["scan.pixels", "50", "multiples of 32"]),
         ("learn.sweep.n_train", [2, 60], ["learn.sweep.n_train", "60", "up to 6", "systems.film.splits.train"]),

@@ -81,7 +81,10 @@ def test_examples_list_true_and_predicted_atoms_of_a_stack() -> None:
     }
     table = examples.tabulate(stacks, predictions, count=5)
     assert table.groupby(["index", "kind"]).size().to_dict() == {(0, "true"): 2, (2, "true"): 1, (2, "predicted"): 2}
-    titles = [panel.get_title() for panel in examples.draw(stacks, table).axes]
+    panels = examples.draw(stacks, table).axes
+    assert {panel.get_xlim() for panel in panels} == {(0.0, 4.0)}
+    assert len(panels[3].patches) == 2
+    titles = [panel.get_title() for panel in panels]
     assert "true: 1 H, 1 O" in titles
     assert "predicted: 1 Na, 1 O" in titles
     assert "predicted: nothing" in titles

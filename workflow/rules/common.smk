@@ -146,3 +146,10 @@ def failed_lists(system: str) -> list[str]:
         for split in SPLITS
         for shard in study.systems[system].shards(split)
     ]
+
+
+def initial_weights(wildcards) -> list[str]:
+    """Weights that a training starts from: none from scratch."""
+    if wildcards.strategy == "scratch":
+        return []
+    return [f"results/learn/pretrain/seed{wildcards.seed}/weights.safetensors"]

@@ -31,13 +31,6 @@ rule pretrain:
         " --out {output.weights} --history {output.history} > {log} 2>&1"
 
 
-def initial_weights(wildcards) -> list[str]:
-    """Weights that a training starts from: none from scratch."""
-    if wildcards.strategy == "scratch":
-        return []
-    return [f"results/learn/pretrain/seed{wildcards.seed}/weights.safetensors"]
-
-
 rule train:
     """Train on the first N structures of the target system, from pre-trained or random weights."""
     input:

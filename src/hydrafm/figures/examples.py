@@ -47,7 +47,7 @@ def draw(stacks: xr.Dataset, table: pd.DataFrame) -> Figure:
     levels = sorted({0, stacks.sizes["z"] // 2, stacks.sizes["z"] - 1}, reverse=True)
     figure = Figure(figsize=(2.1 * (len(levels) + 2), 2.2 * max(len(indices), 1)), layout="constrained")
     panels = figure.subplots(max(len(indices), 1), len(levels) + 2, squeeze=False)
-    size = float(2 * stacks["x"][-1] - stacks["x"][-2] + stacks["x"][0] - stacks["x"][-1])
+    size = float(stacks["x"][0] + stacks["x"][-1])  # centres of pixels, half a pixel from either side
     for row, index in zip(panels, indices, strict=False):
         for panel, level in zip(row, levels, strict=False):
             image = stacks["frequency_shift"][samples[index], level].to_numpy()

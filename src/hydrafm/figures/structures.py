@@ -46,7 +46,8 @@ def draw_atoms(panel: Axes, atoms: Atoms, opacity: float = 1.0) -> None:
 
 
 def frame(panel: Axes, low: float, high: float) -> None:
-    """Limit a panel to a square without ticks."""
+    """Limit a panel to a square without ticks and sides."""
+    panel.spines[:].set_visible(False)
     panel.set_xlim(low, high)
     panel.set_ylim(low, high)
     panel.set_aspect("equal")

@@ -54,6 +54,12 @@ class Study(Settings):
                 f"learn.sweep.n_train: found {sweep.n_train[-1]}; allowed up to {available},"
                 f" the structures in systems.{sweep.target}.splits.train"
             )
+        for name, system in self.systems.items():
+            if self.scan.lowest < system.potential.plane_height:
+                raise ValueError(
+                    f"scan.lowest: found {self.scan.lowest:g} Å; allowed is systems.{name}.potential.plane_height,"
+                    f" {system.potential.plane_height:g} Å, and above: below that plane the potential is not known"
+                )
         if network.slices > self.scan.heights:
             raise ValueError(
                 f"learn.network.slices: found {network.slices}; allowed up to {self.scan.heights}, scan.heights"
