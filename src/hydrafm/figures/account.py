@@ -8,8 +8,9 @@ import pandas as pd
 from hydrafm.errors import StoreError
 from hydrafm.store import read_dataset
 
-COST_COLUMNS = ("rule", "s", "cpu_time", "max_rss")
-"""Columns of Snakemake's benchmark files that are summed, after the rule: wall and CPU seconds, MB."""
+COST_COLUMNS = ("rule", "s", "max_rss")
+"""The rule, and the columns of Snakemake's benchmark files: wall seconds and peak memory, MB. Its CPU
+seconds are left aside: they are sampled, and miss the end of each job."""
 
 
 def count_structures(failed: Sequence[Path], stacks: Sequence[Path]) -> pd.DataFrame:
@@ -56,7 +57,6 @@ def sum_cost(folder: Path) -> pd.DataFrame:
         {
             "jobs": groups.size(),
             "wall_s": groups["s"].sum().round(1),
-            "cpu_s": groups["cpu_time"].sum().round(1),
             "peak_MB": groups["max_rss"].max().round(0),
         }
     ).reset_index()

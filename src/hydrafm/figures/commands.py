@@ -98,7 +98,7 @@ def account(
     stacks: Annotated[list[Path], typer.Option(help="Zarr stores of `hydrafm afm render`; one option each.")],
     cost: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
     counts_out: Annotated[Path, typer.Option(help="CSV file: structures that came through each stage.")],
-    cost_out: Annotated[Path, typer.Option(help="CSV file: jobs, seconds and memory of each rule.")],
+    cost_out: Annotated[Path, typer.Option(help="CSV file: jobs, wall seconds and memory of each rule.")],
 ) -> None:
     """Count structures and failed calculations, and sum what each rule cost."""
     from hydrafm.figures.account import count_structures, sum_cost
