@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from typer.testing import CliRunner
 
 from hydrafm.errors import ConvergenceError, SettingsError, StructureError
@@ -11,7 +12,7 @@ from hydrafm.potential.commands import app
 from hydrafm.potential.point_charges import point_charge_plane
 from hydrafm.potential.shard import solve_shard
 from hydrafm.settings.potential import PointCharges, Potential
-from hydrafm.store import read_dataset, read_datasets
+from hydrafm.store import read_dataset
 from hydrafm.structure import write_structures
 
 HEADER = ["index", "replica", "frame", "error", "seconds"]
@@ -41,7 +42,7 @@ def test_shards_together_hold_each_structure_once_and_unchanged(structures, tmp_
     """The last shard is clipped; each result is that of the structure alone."""
     stores = [run(structures, tmp_path, first=first, count=2, settings={}) for first in (0, 2, 4)]
     assert all(failures == [HEADER] for _, failures in stores)
-    joined = read_datasets([tmp_path / f"shard-{first}.zarr" for first in (0, 2, 4)])
+    joined = xr.concat([read_dataset(tmp_path / f"shard-{first}.zarr") for first in (0, 2, 4)], "sample")
     assert joined["potential"].dims == ("sample", "u", "v")
     assert joined["potential"].dtype == np.float32
     assert joined["index"].to_numpy().tolist() == [0, 1, 2, 3, 4]
@@ -107,7 +108,7 @@ def test_a_shard_without_any_result_is_still_readable(structures, tmp_path):
     assert dataset["potential"].dims == ("sample", "u", "v")
     assert [row[0] for row in failures] == ["index", "4"]
     run(structures, tmp_path, first=0, count=2, settings={})
-    joined = read_datasets([tmp_path / "shard-0.zarr", tmp_path / "shard-4.zarr"])
+    joined = xr.concat([read_dataset(tmp_path / f"shard-{first}.zarr") for first in (0, 4)], "sample")
     assert joined["index"].to_numpy().tolist() == [0, 1]
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Checkout
+from checkouts import Checkout
 
 ALL_AFTER_STACKS = {
     "all",
@@ -57,12 +57,12 @@ def test_a_second_run_has_nothing_to_do(finished: Checkout) -> None:
 
 
 def test_a_docstring_reruns_nothing_and_a_constant_exactly_what_follows(finished: Checkout) -> None:
-    renderer = finished.folder / "src/hydrafm/afm/renderer.py"
+    renderer = finished.folder / "src/hydrafm/afm/sample.py"
     before = renderer.read_text()
     try:
         renderer.write_text(before.replace('"""', '"""Edited: ', 1) + "\n# A comment.\n")
         assert finished.plan() == {}
-        finished.edit("src/hydrafm/afm/renderer.py", "MARGIN = ", "MARGIN = 1e-3 + ")
+        finished.edit("src/hydrafm/afm/sample.py", "REACH = 10.0", "REACH = 10.5")
         assert set(finished.plan()) == ALL_AFTER_STACKS
     finally:
         renderer.write_text(before)
