@@ -138,6 +138,21 @@ def labels(atoms: Atoms, window: Window) -> tuple[Int[np.ndarray, " atom"], Floa
     return water.numbers.astype(np.int64), positions
 
 
+def origin(atoms: Atoms, key: str) -> Any:
+    """Read where a structure comes from: its ``system``, ``split``, ``replica``, ``frame``, ``index``, ...
+
+    Raises
+    ------
+    StructureError
+        If the structure does not say.
+    """
+    try:
+        value = atoms.info[key]
+    except KeyError:
+        raise StructureError(f"a structure does not name its {key}; make it with hydrafm md collect") from None
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def read_structures(source: Path) -> list[Atoms]:
     """Read the structures of an extended-xyz file.
 

@@ -69,7 +69,7 @@ def render_stacks(
     GridError
         If ``scan.lowest`` is too low for the plane of the potentials.
     """
-    by_index = {int(_of_info(atoms, "index")): atoms for atoms in structures}
+    by_index = {int(structure.origin(atoms, "index")): atoms for atoms in structures}
     wanted = _indices(potentials, by_index)
     cell = np.array(potentials.attrs["cell"], dtype=float)[:2, :2]
     stacks: list[RenderedStack] = []
@@ -111,18 +111,9 @@ def _indices(potentials: xr.Dataset, by_index: dict[int, Atoms]) -> list[int]:
     return wanted
 
 
-def _of_info(atoms: Atoms, key: str) -> Any:
-    """Read what a structure says of its origin."""
-    try:
-        value = atoms.info[key]
-    except KeyError:
-        raise StructureError(f"a structure does not name its {key}; make it with hydrafm md collect") from None
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _window(atoms: Atoms, cell: Float[np.ndarray, "2 2"], scan: Scan) -> structure.Window:
     """Read the window of a structure; check its size, the cell and the positions."""
-    index = _of_info(atoms, "index")
+    index = structure.origin(atoms, "index")
     if not np.isfinite(atoms.positions).all():
         raise StructureError(f"structure {index} has positions that are not finite numbers; leave it out")
     if np.abs(np.asarray(atoms.cell)[:2, :2] - cell).max() > SAME_CELL:
@@ -138,7 +129,9 @@ def _window(atoms: Atoms, cell: Float[np.ndarray, "2 2"], scan: Scan) -> structu
 
 def _render_one(atoms: Atoms, plane: PotentialPlane, tip: Tip, scan: Scan, *, seed: int, threads: int) -> RenderedStack:
     """Render the stack of one structure with its own drawn tip."""
-    info = {key: _of_info(atoms, key) for key in ("system", "split", "index", "replica", "frame", "temperature")}
+    info = {
+        key: structure.origin(atoms, key) for key in ("system", "split", "index", "replica", "frame", "temperature")
+    }
     drawn = tip.draw(generator(seed, "tip", str(info["system"]), str(info["split"]), int(info["index"])))
     images = render(Sample.from_structure(atoms, plane), drawn, scan, threads=threads)
     numbers, positions = structure.labels(atoms, plane.window)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,6 +17,7 @@ from hydrafm.potential.point_charges import point_charge_plane
 from hydrafm.provenance import stamp
 from hydrafm.settings.potential import Potential
 from hydrafm.store import described
+from hydrafm.structure import origin
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def solve_shard(
     solved: list[_Solved] = []
     failures: list[Failure] = []
     for atoms in tqdm(chosen, desc="potentials", unit="structure"):
-        index, replica, frame = (int(_of_info(atoms, key)) for key in ("index", "replica", "frame"))
+        index, replica, frame = (int(origin(atoms, key)) for key in ("index", "replica", "frame"))
         height = float(atoms.positions[:, 2].max()) + settings.plane_height
         start = time.perf_counter()
         try:
@@ -102,8 +102,8 @@ def solve_shard(
     dataset = _dataset(solved, shape)
     dataset.attrs = {
         **stamp("numpy", "ase", *(("gpaw", "gpaw-data") if settings.method == "gpaw" else ())),
-        "system": str(_of_info(chosen[0], "system")),
-        "split": str(_of_info(chosen[0], "split")),
+        "system": str(origin(chosen[0], "system")),
+        "split": str(origin(chosen[0], "split")),
         "method": settings.method,
         "settings": settings.model_dump_json(),
         "cell": cell.tolist(),
@@ -131,14 +131,6 @@ def _common_cell(structures: Sequence[Atoms]) -> Float[np.ndarray, "3 3"]:
                 f" beside {cell.tolist()} Å; put each system into its own file"
             )
     return cell
-
-
-def _of_info(atoms: Atoms, key: str) -> Any:
-    """Read what a structure says of its origin."""
-    try:
-        return atoms.info[key]
-    except KeyError:
-        raise StructureError(f"a structure does not name its {key}; make it with hydrafm md collect") from None
 
 
 def _dataset(solved: Sequence[_Solved], shape: tuple[int, int]) -> xr.Dataset:
