@@ -19,7 +19,7 @@ def load_study() -> Study:
     try:
         return Study.parse(config)
     except SettingsError as error:
-        raise WorkflowError(f"config: {error}") from None
+        sys.exit(f"config: {error}")  # a WorkflowError would bury the line in places in this file
 
 
 study = load_study()
