@@ -96,7 +96,7 @@ def sample_training(folder: Path, study: Study, name: str) -> dict[str, float]:
 
 def linear(costs: list[Cost], few: int, many: int) -> dict[str, float]:
     """Split two measurements into a start and a cost for each further unit."""
-    each = (costs[1].cpu - costs[0].cpu) / (many - few)
+    each = max(costs[1].cpu - costs[0].cpu, 0.0) / (many - few)  # below the noise of a start: nothing
     start = costs[0].cpu - few * each
     return {"start_cpu_s": start, "each_cpu_s": each, "peak_MB": max(cost.memory for cost in costs)}
 
