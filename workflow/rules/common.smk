@@ -19,7 +19,8 @@ def load_study() -> Study:
     try:
         return Study.parse(config)
     except SettingsError as error:
-        sys.exit(f"config: {error}")  # a WorkflowError would bury the line in places in this file
+        # A WorkflowError would surround the one line with places in this file.
+        sys.exit(f"config: {error}")
 
 
 study = load_study()
