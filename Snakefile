@@ -5,4 +5,5 @@ configfile: "config/config.yaml"
 include: "workflow/Snakefile"
 
 
+# Snakemake takes a default target from the file it is given, not from what that includes.
 workflow.default_target = "all"
