@@ -2,6 +2,14 @@
 
 from jaxtyping import install_import_hook
 
-SHAPED = ["hydrafm.structure", "hydrafm.md", "hydrafm.potential", "hydrafm.afm", "hydrafm.learn"]
+SHAPED = [
+    "hydrafm.structure",
+    "hydrafm.planar",
+    "hydrafm.md",
+    "hydrafm.potential",
+    "hydrafm.afm",
+    "hydrafm.artefacts",
+    "hydrafm.learn",
+]
 
 hook = install_import_hook(SHAPED, "beartype.beartype")

@@ -6,6 +6,7 @@ import typer
 
 from hydrafm import __version__
 from hydrafm.afm.commands import app as afm
+from hydrafm.artefacts.commands import app as artefacts
 from hydrafm.errors import HydrafmError
 from hydrafm.figures.commands import app as figures
 from hydrafm.learn.commands import app as learn
@@ -25,6 +26,7 @@ app.add_typer(config, name="config")
 app.add_typer(md, name="md")
 app.add_typer(potential, name="potential")
 app.add_typer(afm, name="afm")
+app.add_typer(artefacts, name="artefacts")
 app.add_typer(learn, name="learn")
 app.add_typer(figures, name="figures")
 

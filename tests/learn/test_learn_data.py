@@ -6,7 +6,8 @@ import pytest
 from hydrafm.errors import GridError, StoreError
 from hydrafm.learn.boxes import Boxes
 from hydrafm.learn.data import Symmetry, TrainingBatches, drawn_slices, fixed_slices, normalised, read_stacks
-from hydrafm.settings.learn import Network, Noise
+from hydrafm.settings.artefacts import Artefacts
+from hydrafm.settings.learn import Network
 from hydrafm.store import read_dataset, write_dataset
 
 NETWORK = Network(slices=5, cells=16, levels=2, width=8)
@@ -111,25 +112,51 @@ def test_shards_of_different_scans_and_foreign_stores_are_refused(toy, tmp_path)
 
 def test_a_batch_depends_on_its_seed_and_step_only(toy):
     stacks = read_stacks([toy(5, 1)])
-    first = TrainingBatches(stacks, NETWORK, Noise(), batch=4, seed=7)
-    again = TrainingBatches(stacks, NETWORK, Noise(), batch=4, seed=7)
+    first = TrainingBatches(stacks, NETWORK, Artefacts(), batch=4, seed=7)
+    again = TrainingBatches(stacks, NETWORK, Artefacts(), batch=4, seed=7)
     _ = [first[step] for step in range(3)]
     for one, other in zip(first[3], again[3], strict=True):
         assert one.equal(other)
-    assert not first[3][0].equal(TrainingBatches(stacks, NETWORK, Noise(), batch=4, seed=8)[3][0])
+    assert not first[3][0].equal(TrainingBatches(stacks, NETWORK, Artefacts(), batch=4, seed=8)[3][0])
 
 
 def test_each_epoch_uses_every_sample_once(toy):
-    batches = TrainingBatches(read_stacks([toy(5, 1)]), NETWORK, Noise(), batch=4, seed=7)
+    batches = TrainingBatches(read_stacks([toy(5, 1)]), NETWORK, Artefacts(), batch=4, seed=7)
     order = np.concatenate([batches.samples(step) for step in range(10)]).reshape(8, 5)
     assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in order)
     assert len({tuple(epoch) for epoch in order}) > 1
 
 
-def test_noise_has_the_spread_that_is_set(toy):
+def only(**artefacts):
+    return Artefacts.off().model_copy(update=artefacts)
+
+
+def test_degraded_slices_are_normalised_again_and_correlate_with_the_clean_ones_as_noise_demands(toy):
+    """Independent noise of standard deviation 0.3 on an image of 1 leaves a correlation of 1/√1.09."""
     stacks = read_stacks([toy(5, 1)])
-    clean = TrainingBatches(stacks, NETWORK, Noise(white=0.0), batch=5, seed=7)[0][0]
-    noisy = TrainingBatches(stacks, NETWORK, Noise(white=0.3), batch=5, seed=7)[0][0]
-    assert noisy.std() > clean.std()
-    # The image's own variance is 1 and the noise is independent of it.
-    assert float(noisy.var()) == pytest.approx(1 + 0.3**2, rel=0.02)
+    clean = TrainingBatches(stacks, NETWORK, only(), batch=5, seed=7)[0][0].double()
+    noisy = TrainingBatches(stacks, NETWORK, only(white=(0.3, 0.3)), batch=5, seed=7)[0][0].double()
+    for image in (clean, noisy):
+        np.testing.assert_allclose(image.mean(dim=(-2, -1)), 0, atol=1e-6)
+        np.testing.assert_allclose(image.std(dim=(-2, -1), correction=0), 1, rtol=1e-5)
+    assert float((clean * noisy).mean()) == pytest.approx(1 / np.sqrt(1 + 0.3**2), abs=0.01)
+
+
+def test_the_targets_follow_a_distorted_image(toy):
+    """5 % of calibration error move each atom by 5 % of its distance from the centre; the targets tell it."""
+    stacks = read_stacks([toy(5, 1)])
+    straight, stretched = (
+        TrainingBatches(stacks, NETWORK, only(calibration=(error, error)), batch=5, seed=7)[0][1].numpy()
+        for error in (0.0, 5.0)
+    )
+    boxes = Boxes.of(NETWORK, stacks.size)
+    compared = 0
+    for before, after in zip(straight, stretched, strict=True):
+        expected, found = boxes.decode(before), boxes.decode(after)
+        moved = (expected.position[:, :2] - 6) * 1.05 + 6
+        for number, place in zip(expected.number, moved, strict=True):
+            if np.all((place > 0.1) & (place < 11.9)):
+                distance = np.hypot(*(found.position[found.number == number, :2] - place).T)
+                assert distance.min() < 1e-5
+                compared += 1
+    assert compared > 15

@@ -15,7 +15,8 @@ from hydrafm.learn.evaluation import evaluate
 from hydrafm.learn.prediction import predict
 from hydrafm.learn.training import train
 from hydrafm.learn.weights import read_weights
-from hydrafm.settings.learn import Network, Noise, Training
+from hydrafm.settings.artefacts import Artefacts
+from hydrafm.settings.learn import Network, Training
 
 NETWORK = Network(slices=5, width=16, levels=2, cells=16)
 TINY = Network(slices=5, width=8, levels=2, cells=16)
@@ -40,7 +41,7 @@ def run(toy, out: Path, *, count: int = 4, settings: Training = SHORT, network: 
         read_stacks([toy(count, 1)]),
         read_stacks([toy(3, 2)]),
         network=network,
-        noise=Noise(),
+        artefacts=Artefacts(),
         training=settings,
         seed=more.pop("seed", 0),
         out=out,
@@ -59,7 +60,7 @@ def test_a_short_training_solves_the_toy(toy, tmp_path):
         read_stacks([toy(128, 0)]),
         read_stacks([toy(16, 1)]),
         network=NETWORK,
-        noise=Noise(),
+        artefacts=Artefacts(),
         training=SOLVE,
         seed=0,
         out=tmp_path / "w.safetensors",
@@ -82,7 +83,7 @@ def test_labels_of_other_images_teach_nothing(toy, tmp_path):
         read_stacks([toy(24, 0, shuffled=True)]),
         read_stacks([toy(8, 1, shuffled=True)]),
         network=TINY,
-        noise=Noise(),
+        artefacts=Artefacts(),
         training=SOLVE.model_copy(update={"steps": 100}),
         seed=0,
         out=tmp_path / "w.safetensors",
@@ -181,13 +182,13 @@ def test_a_loss_that_is_no_number_stops_the_training(toy, tmp_path):
     huge = replace(stacks, image=stacks.image * np.float32(1e30))
     out, history = tmp_path / "w.safetensors", tmp_path / "h.csv"
     with pytest.raises(ConvergenceError, match="not finite at step 3; lower learning_rate"):
-        train(huge, huge, network=TINY, noise=Noise(), training=SHORT, seed=0, out=out, history=history)
+        train(huge, huge, network=TINY, artefacts=Artefacts(), training=SHORT, seed=0, out=out, history=history)
     assert not out.exists()
 
 
 def test_the_commands_run_from_stacks_to_metrics_and_predictions(toy, tmp_path):
     weights, history = tmp_path / "w.safetensors", tmp_path / "h.csv"
-    settings = {"network": TINY.model_dump_json(), "training": SHORT.model_dump_json(), "noise": '{"white": 0.1}'}
+    settings = {"network": TINY.model_dump_json(), "training": SHORT.model_dump_json(), "artefacts": '{"white": 0.1}'}
     rest = options(**settings, n_train=100, seed=3, out=weights, history=history)
     done = CliRunner().invoke(
         app,

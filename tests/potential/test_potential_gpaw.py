@@ -5,8 +5,8 @@ from gpaw.setup import create_setup
 from gpaw.xc import XC
 
 from hydrafm.errors import ConvergenceError, SettingsError, StructureError
+from hydrafm.planar import continue_plane, plane_shape, resample
 from hydrafm.potential.gpaw_slab import boxed_slab, converge, escalation, extract_plane, solve_slab
-from hydrafm.potential.plane import continue_plane, plane_shape, resample
 from hydrafm.potential.spherical_xc import BatchedXC
 from hydrafm.settings.potential import Gpaw, Potential
 

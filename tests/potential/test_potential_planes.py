@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from hydrafm.planar import continue_plane, from_below, next_plane, plane_shape, resample, wave_vectors
 from hydrafm.potential.gpaw_slab import extract_plane
-from hydrafm.potential.plane import continue_plane, plane_shape, resample, wave_vectors
 
 OBLIQUE = np.array([[9.0, 0.0, 0.0], [-4.0, 8.0, 0.0], [0.0, 0.0, 30.0]])
 ORDERS = {(1, 0): 0.7 + 0.2j, (2, -3): -0.4 + 0.1j, (0, 1): 0.3j, (-4, 2): 0.15}
@@ -56,6 +56,18 @@ def test_continued_potential_obeys_laplace(random):
         for axis in (0, 1)
     )
     assert np.abs(along_z + lateral).max() < 1e-3 * np.abs(along_z).max()
+
+
+@pytest.mark.parametrize("rise", [0.4, 1.0])
+def test_two_planes_tell_what_lies_below_from_what_lies_above(rise):
+    """Σ cos(k·r) (exp(−kz) + c exp(kz)): the growing part, of charges above, is taken away; both parts continue."""
+    points = fractions((21, 19))
+    planes = [
+        harmonic(points, z, spread=lambda k, z: np.exp(-k * z) - 0.3 * np.exp(k * z)) for z in (0, rise, 2 * rise)
+    ]
+    own = from_below(planes[0] + 1.3, planes[1] - 0.4, OBLIQUE, rise=rise)
+    assert np.allclose(own, harmonic(points, 0.0), atol=1e-10)
+    assert np.allclose(next_plane(planes[0], planes[1], OBLIQUE, rise=rise), planes[2], atol=1e-10)
 
 
 def test_resampling_is_exact_for_waves_that_both_grids_carry():

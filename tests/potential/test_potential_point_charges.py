@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 
 from hydrafm.errors import SettingsError
-from hydrafm.potential.plane import plane_shape
+from hydrafm.planar import plane_shape
 from hydrafm.potential.point_charges import point_charge_plane
 from hydrafm.settings.potential import PointCharges
 

@@ -22,11 +22,11 @@ rule pretrain:
         data=lambda wildcards, input: options("stacks", input)
         + options("validation", input),
         network=study.learn.network.model_dump_json(),
-        noise=study.learn.noise.model_dump_json(),
+        artefacts=study.learn.artefacts.model_dump_json(),
         training=study.learn.pretrain.model_dump_json(),
     shell:
         "hydrafm learn train{params.data}"
-        " --network {params.network:q} --noise {params.noise:q} --training {params.training:q}"
+        " --network {params.network:q} --artefacts {params.artefacts:q} --training {params.training:q}"
         " --seed {wildcards.seed} --threads {threads}"
         " --out {output.weights} --history {output.history} > {log} 2>&1"
 
@@ -58,13 +58,13 @@ rule train:
         data=lambda wildcards, input: options("stacks", input)
         + options("validation", input),
         network=study.learn.network.model_dump_json(),
-        noise=study.learn.noise.model_dump_json(),
+        artefacts=study.learn.artefacts.model_dump_json(),
         training=study.learn.finetune.model_dump_json(),
         initial=lambda wildcards, input: options("initial", input),
     shell:
         "hydrafm learn train{params.data}"
         " --n-train {wildcards.n_train}{params.initial}"
-        " --network {params.network:q} --noise {params.noise:q} --training {params.training:q}"
+        " --network {params.network:q} --artefacts {params.artefacts:q} --training {params.training:q}"
         " --seed {wildcards.seed} --threads {threads}"
         " --out {output.weights} --history {output.history} > {log} 2>&1"
 

@@ -26,7 +26,7 @@ def train_network(
     history: Annotated[Path, typer.Option(help="Losses to write (.csv).")],
     n_train: Annotated[int | None, typer.Option(min=1, help="Train on the first N stacks; all if not given.")] = None,
     network: Annotated[str, typer.Option(help="Network settings, JSON or a path to it.")] = "{}",
-    noise: Annotated[str, typer.Option(help="Noise settings, JSON or a path to it.")] = "{}",
+    artefacts: Annotated[str, typer.Option(help="Settings of imaging artefacts, JSON or a path to it.")] = "{}",
     training: Annotated[str, typer.Option(help="Training settings, JSON or a path to it.")] = "{}",
     seed: Seed = 0,
     initial: Annotated[Path | None, typer.Option(help="Weights to start from: fine-tuning.")] = None,
@@ -36,9 +36,10 @@ def train_network(
     threads: Threads = 1,
 ) -> None:
     """Train a network, from scratch or from other weights; a killed training goes on where it was."""
-    from hydrafm.settings.learn import Network, Noise, Training
+    from hydrafm.settings.artefacts import Artefacts
+    from hydrafm.settings.learn import Network, Training
 
-    settings = Network.parse(network), Noise.parse(noise), Training.parse(training)
+    settings = Network.parse(network), Artefacts.parse(artefacts), Training.parse(training)
     import torch
 
     from hydrafm.learn.data import read_stacks
@@ -49,7 +50,7 @@ def train_network(
         read_stacks(stacks, n_train),
         read_stacks(validation),
         network=settings[0],
-        noise=settings[1],
+        artefacts=settings[1],
         training=settings[2],
         seed=seed,
         out=out,

@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from hydrafm import store
+from hydrafm.artefacts.chain import degrade
 from hydrafm.errors import GridError, StoreError
 from hydrafm.learn.boxes import Boxes
 from hydrafm.provenance import generator
-from hydrafm.settings.learn import Network, Noise
+from hydrafm.settings.artefacts import Artefacts
+from hydrafm.settings.learn import Network
 
 FLAT = 1e-6
 """Hz: a slice with less spread than this shows nothing; it is not blown up to unit spread."""
@@ -71,7 +73,7 @@ def read_stacks(sources: Sequence[Path], limit: int | None = None) -> Stacks:
     Parameters
     ----------
     sources : sequence of Path
-        Zarr stores as `hydrafm afm render` writes them.
+        Zarr stores as `hydrafm afm stacks` and `hydrafm afm render` write them.
     limit : int, optional
         N: stacks of structures with an index below it are read.
 
@@ -177,28 +179,39 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         What is trained on.
     network : Network
         Cells and slices of the network.
-    noise : Noise
-        Degradation of the images.
+    artefacts : Artefacts
+        Degradation of the images; the degraded slices are normalised again.
     batch : int
         Stacks a step.
     seed : int
-        Of order, slices, symmetries and noise.
+        Of order, slices, symmetries and artefacts.
     """
 
-    def __init__(self, stacks: Stacks, network: Network, noise: Noise, *, batch: int, seed: int) -> None:
+    def __init__(self, stacks: Stacks, network: Network, artefacts: Artefacts, *, batch: int, seed: int) -> None:
         self.stacks = stacks
         self.boxes = Boxes.of(network, stacks.size)
         self.slices = network.slices
-        self.noise = noise
+        self.artefacts = artefacts
         self.batch = batch
         self.seed = seed
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Give the images and the targets of a step."""
         random = generator(self.seed, "batch", step)
-        drawn = [self._draw(int(sample), random) for sample in self.samples(step)]
-        images, targets = zip(*drawn, strict=True)
-        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+        samples = self.samples(step)
+        images, positions = zip(*(self._draw(int(sample), random) for sample in samples), strict=True)
+        degraded, moved = degrade(
+            torch.from_numpy(np.stack(images)),
+            torch.from_numpy(np.stack(positions)),
+            self.artefacts,
+            size=self.stacks.size,
+            seeds=random.integers(2**32, size=self.batch).tolist(),
+        )
+        targets = [
+            self.boxes.encode(number, position)
+            for number, position in zip(self.stacks.number[samples], moved.numpy(), strict=True)
+        ]
+        return torch.from_numpy(normalised(degraded.numpy())), torch.from_numpy(np.stack(targets))
 
     def samples(self, step: int) -> Int[np.ndarray, " batch"]:
         """List the samples of a step; each epoch shuffles anew and uses every sample once."""
@@ -208,13 +221,10 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         return np.array([orders[int(one)][at] for one, at in zip(epoch, place, strict=True)])
 
     def _draw(self, sample: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw slices and a symmetry of a sample: its image and the positions of its atoms."""
         symmetry = Symmetry(*(bool(bit) for bit in random.integers(0, 2, 3)))
         image = self.stacks.image[sample][drawn_slices(self.stacks.image.shape[1], self.slices, random)]
-        image = symmetry.of_image(image)
-        spread = np.float32(random.uniform(*self.noise.white))
-        image = image + spread * random.standard_normal(image.shape, dtype=np.float32)
-        position = symmetry.of_position(self.stacks.position[sample], self.stacks.size)
-        return image, self.boxes.encode(self.stacks.number[sample], position)
+        return symmetry.of_image(image), symmetry.of_position(self.stacks.position[sample], self.stacks.size)
 
 
 def encoded(stacks: Stacks, network: Network) -> TensorDataset:
@@ -240,7 +250,7 @@ def _open(source: Path) -> xr.Dataset:
     dataset = store.read_dataset(source)
     for name in ("frequency_shift", "atom_number", "atom_position", "index"):
         if name not in dataset:
-            raise StoreError(f"{source} holds no {name}; give a store that `hydrafm afm render` made")
+            raise StoreError(f"{source} holds no {name}; give a store that `hydrafm afm stacks` made")
     return dataset
 
 

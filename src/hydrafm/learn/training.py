@@ -18,7 +18,8 @@ from hydrafm.learn.network import UNet
 from hydrafm.learn.prediction import predict
 from hydrafm.learn.weights import Card, read_initial, write_weights
 from hydrafm.provenance import code_hash, entropy, stamp
-from hydrafm.settings.learn import Network, Noise, Training
+from hydrafm.settings.artefacts import Artefacts
+from hydrafm.settings.learn import Network, Training
 
 
 def train(
@@ -26,7 +27,7 @@ def train(
     validation: Stacks,
     *,
     network: Network,
-    noise: Noise,
+    artefacts: Artefacts,
     training: Training,
     seed: int,
     out: Path,
@@ -42,7 +43,7 @@ def train(
     ----------
     stacks, validation : Stacks
         What is learnt from, and what the validation loss and the confidence thresholds are taken on.
-    network, noise, training : Network, Noise, Training
+    network, artefacts, training : Network, Artefacts, Training
         Settings.
     seed : int
         Of the first weights and of the batches.
@@ -68,10 +69,10 @@ def train(
         net.load_state_dict(read_initial(initial, network, stacks))
     frequency = atoms_per_stack(stacks, network)
     folder = resume or out.with_name(f"{out.name}.resume")
-    checkpoint = folder / f"{_fingerprint(net, stacks, f'{network} {noise} {training} {seed}')}.ckpt"
+    checkpoint = folder / f"{_fingerprint(net, stacks, f'{network} {artefacts} {training} {seed}')}.ckpt"
     rows = fit(
         AtomFinder(net, training, torch.from_numpy(frequency)),
-        TrainingBatches(stacks, network, noise, batch=training.batch, seed=seed),
+        TrainingBatches(stacks, network, artefacts, batch=training.batch, seed=seed),
         encoded(validation, network),
         settings=training,
         checkpoint=checkpoint,

@@ -8,7 +8,7 @@ from ase import Atoms
 from jaxtyping import Float
 
 from hydrafm.errors import ConvergenceError, StructureError
-from hydrafm.potential.plane import continue_plane, resample
+from hydrafm.planar import continue_plane, resample
 from hydrafm.settings.potential import Gpaw
 
 

@@ -7,8 +7,7 @@ from ase import Atoms
 from jaxtyping import Float
 
 from hydrafm.errors import SettingsError
-from hydrafm.potential.plane import wave_vectors
-from hydrafm.units import COULOMB
+from hydrafm.planar import charge_plane
 
 
 def point_charge_plane(
@@ -19,10 +18,7 @@ def point_charge_plane(
     charges: Mapping[str, float],
     image_plane: float | None,
 ) -> Float[np.ndarray, "u v"]:
-    r"""Sum the potential of a periodic layer of charges in a plane above them.
-
-    .. math:: V_k(z_0) = \frac{2\pi}{k A} \frac{e^2}{4\pi\varepsilon_0} \sum_j q_j e^{-i k r_j}
-              \left[ e^{-k (z_0 - z_j)} - e^{-k (z_0 + z_j - 2 z_\mathrm{im})} \right]
+    """Sum the potential of a periodic layer of charges in a plane above them (see `hydrafm.planar.charge_plane`).
 
     Parameters
     ----------
@@ -46,10 +42,6 @@ def point_charge_plane(
     ------
     SettingsError
         If an element has no charge.
-
-    References
-    ----------
-    The two-dimensional Fourier expansion of Parry, Surf. Sci. 49, 433 (1975), all charges on one side.
     """
     charged: Atoms = atoms[atoms.get_tags() == 0]
     missing = sorted(set(charged.get_chemical_symbols()) - set(charges))
@@ -58,17 +50,5 @@ def point_charge_plane(
             f"point_charges.charges: no charge for {', '.join(missing)}, found in the structure;"
             f" given are {', '.join(charges)}; add it (unit e)"
         )
-    cell = np.asarray(atoms.cell)
-    vectors = wave_vectors(cell, shape)
-    k = np.linalg.norm(vectors, axis=-1)
-    k[0, 0] = 1.0
-    waves = np.zeros(shape, dtype=complex)
-    for symbol, position in zip(charged.get_chemical_symbols(), charged.positions, strict=True):
-        decay = np.exp(-k * (height - position[2]))
-        if image_plane is not None:
-            decay -= np.exp(-k * (height + position[2] - 2 * image_plane))
-        waves += charges[symbol] * decay * np.exp(-1j * (vectors @ position[:2]))
-    area = float(abs(np.linalg.det(cell[:2, :2])))
-    waves *= 2 * np.pi * COULOMB / (area * k)
-    waves[0, 0] = 0.0
-    return np.fft.ifft2(waves).real * (shape[0] * shape[1])
+    values = np.array([charges[symbol] for symbol in charged.get_chemical_symbols()], dtype=float)
+    return charge_plane(charged.positions, values, np.asarray(atoms.cell), height, shape, image_plane=image_plane)

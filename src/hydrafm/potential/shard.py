@@ -11,8 +11,8 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from hydrafm.errors import ConvergenceError, StructureError
+from hydrafm.planar import plane_shape
 from hydrafm.potential.gpaw_slab import SlabPotential, solve_slab
-from hydrafm.potential.plane import plane_shape
 from hydrafm.potential.point_charges import point_charge_plane
 from hydrafm.provenance import stamp
 from hydrafm.settings.potential import Potential

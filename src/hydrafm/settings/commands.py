@@ -41,7 +41,7 @@ a test keeps it up to date.
 
 A file given with `--configfile` adds to `config.yaml`: keys it names replace those there, all others stay.
 `hydrafm config check config/config.yaml config/demo.yaml` checks without running; the workflow checks by
-itself before it plans. A value `[low, high]` of the tip, the noise or the temperature is drawn for each
-structure; one number fixes it. Å, eV, e, V, fs, K; sensors in Hz and N/m.
+itself before it plans. A value `[low, high]` of the tip or the temperature is drawn for each structure, that of
+an artefact each time a stack is trained on; one number fixes it. Å, eV, e, V, fs, K; sensors in Hz and N/m.
 
 """

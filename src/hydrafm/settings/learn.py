@@ -5,7 +5,8 @@ from typing import Literal
 from ase.data import chemical_symbols
 from pydantic import Field, PositiveInt, model_validator
 
-from hydrafm.settings.base import Range, Settings, quantity
+from hydrafm.settings.artefacts import Artefacts
+from hydrafm.settings.base import Settings, quantity
 
 Strategy = Literal["transfer", "scratch"]
 
@@ -35,18 +36,6 @@ class Network(Settings):
         halving = 2 ** (self.levels - 1)
         if self.cells % halving:
             raise ValueError(f"cells: found {self.cells}; allowed with {self.levels} levels are multiples of {halving}")
-        return self
-
-
-class Noise(Settings):
-    """Degradation of an image while training; each is in units of the slice's own spread."""
-
-    white: Range = quantity((0.0, 0.05), "slice std", "white noise")
-
-    @model_validator(mode="after")
-    def _noise_is_no_signal(self) -> "Noise":
-        if self.white[0] < 0 or self.white[1] > 10:
-            raise ValueError(f"white: found {list(self.white)} slice std; allowed is 0 to 10 slice std")
         return self
 
 
@@ -82,7 +71,7 @@ class Learn(Settings):
     """Everything that learns."""
 
     network: Network = Network()
-    noise: Noise = Noise()
+    artefacts: Artefacts = Artefacts()
     pretrain: Training = Training()
     finetune: Training = Training(steps=5000)
     sweep: Sweep = Sweep()
