@@ -53,6 +53,19 @@ def plane(window, height=2.0, counts=(27, 31)):
     return PotentialPlane(values, CELL, height, window)
 
 
+def fields(spline, points):
+    """Jets of a spline, each expanded about its own point."""
+    shapes = ((spline.coefficients.shape[2], kernel.TERMS), (2,), (2, 4, 4), (kernel.TERMS,), (3, kernel.TERMS))
+    column = kernel.Column(0.0, *(np.zeros(shape) for shape in shapes))
+    pixel = np.zeros(2)
+    jets = []
+    for x, y, z in points:
+        kernel.pixel_of(x, y, spline, 1.0, pixel)
+        column.centre[:] = kernel.NOWHERE
+        jets.append(kernel.field(0.0, 0.0, z, pixel, spline, column))
+    return np.array(jets)
+
+
 @pytest.mark.parametrize("height", [2.0, 3.6])
 def test_energy_gradient_and_hessian_match_the_plane_waves(height):
     """Above the plane, and down to 0.8 Å below it."""
@@ -63,7 +76,7 @@ def test_energy_gradient_and_hessian_match_the_plane_waves(height):
     wave = np.column_stack([1j * (k @ window.axes.T), -length])
     random = np.random.default_rng(0)
     points = np.column_stack([random.uniform(0, 10, (200, 2)), random.uniform(2.8, 5.0, 200)])
-    found = np.array([kernel.field(*point, spline, np.empty((3, 3, 4))) for point in points])
+    found = fields(spline, points)
     phase = np.exp(1j * window.to_cell(points[:, :2]) @ k.T - np.outer(points[:, 2], length))
     energy = phase * strength * (charge + moment * length**2)
     pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
@@ -93,6 +106,7 @@ def test_turning_the_window_turns_the_image():
     """The force over a point of the surface is the same in whatever window the point is seen."""
     slab = Atoms("HOHHOH", positions=PLACES, cell=[[*CELL[0], 0], [*CELL[1], 0], [0, 0, 20]], pbc=(True, True, False))
     places = np.array([[2.0, 3.0], [5.0, 6.5], [6.0, 2.0]])
+    z = 2.9 + 0.2 * np.arange(6)
     forces = []
     for window in (Window(0.0, 0.0, 0.0, 9.0), Window(3.0, -2.0, 0.9, 9.0), Window(-40.0, 11.0, 4.0, 9.0)):
         sample = Sample.from_structure(slab, plane(window))
@@ -102,7 +116,7 @@ def test_turning_the_window_turns_the_image():
         for place in places:
             seen = window.from_cell(place + repeats)
             inside = seen[np.all((seen >= 0) & (seen <= 9.0), axis=1)]
-            force, _ = relaxed_force(sample, TIP, x=inside[0, :1], y=inside[0, 1:], z=2.9 + 0.2 * np.arange(6))
+            force, _ = relaxed_force(sample, TIP, x=inside[0, :1], y=inside[0, 1:], z=z, precision="direct")
             forces[-1].append(force[:, 0, 0])
     np.testing.assert_allclose(forces[1], forces[0], rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(forces[2], forces[0], rtol=1e-4, atol=1e-7)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from hydrafm.afm.commands import app
 from hydrafm.afm.stacks import render_stacks
+from hydrafm.afm.structure_file import render_structures
 from hydrafm.errors import GridError, StoreError, StructureError
 from hydrafm.settings.afm import Scan, Tip
 from hydrafm.store import read_dataset, write_dataset
@@ -89,10 +90,24 @@ def test_every_number_says_its_unit_and_its_name(stacks):
     assert not stacks["unconverged"].any()
 
 
+def test_structures_from_anywhere_make_a_store_of_the_same_layout(stacks):
+    """So that networks and figures read both."""
+    own = render_structures([slab(0), slab(1)], Tip(), SCAN, charges="none")
+    assert set(own.variables) == set(stacks.variables)
+    for name in stacks.variables:
+        assert own[name].dims == stacks[name].dims, name
+        assert own[name].dtype == stacks[name].dtype, name
+        assert own[name].attrs == stacks[name].attrs, name
+        assert own[name].shape[1:] == stacks[name].shape[1:] or "atom" in own[name].dims, name
+    for axis in ("z", "y", "x"):
+        np.testing.assert_array_equal(own[axis], stacks[axis])
+    assert set(own.attrs) - {"lennard_jones", "windows"} == set(stacks.attrs) - {"system", "split"}
+
+
 def run(tmp_path, shard, structures):
     write_structures(structures, tmp_path / "structures.extxyz")
     write_dataset(shard, tmp_path / "potential.zarr")
-    arguments = ["render", "--structures", tmp_path / "structures.extxyz", "--potential", tmp_path / "potential.zarr"]
+    arguments = ["stacks", "--structures", tmp_path / "structures.extxyz", "--potential", tmp_path / "potential.zarr"]
     arguments += ["--scan", SCAN.model_dump_json(), "--seed", 5, "--out", tmp_path / "stacks.zarr"]
     arguments += ["--tip", json.dumps({"amplitude": 0.5}), "--quick-look", tmp_path / "look.png"]
     return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)

@@ -22,6 +22,6 @@ rule render_stacks:
         tip=study.tip.model_dump_json(),
         scan=study.scan.model_dump_json(),
     shell:
-        "hydrafm afm render --structures {input.structures} --potential {input.potential}"
+        "hydrafm afm stacks --structures {input.structures} --potential {input.potential}"
         " --tip {params.tip:q} --scan {params.scan:q} --seed {params.seed}"
         " --out {output.stacks} > {log} 2>&1"

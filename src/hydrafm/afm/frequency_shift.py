@@ -54,6 +54,24 @@ def frequency_shift(
     ----------
     Giessibl, Phys. Rev. B 56, 16010 (1997).
     """
+    weights = shift_weights(z, amplitude=amplitude, resonance=resonance, stiffness=stiffness, nodes=nodes)
+    return np.tensordot(weights, force, axes=(1, 0))
+
+
+def shift_weights(
+    z: Float[np.ndarray, " z"],
+    *,
+    amplitude: float,
+    resonance: float,
+    stiffness: float,
+    nodes: int = 32,
+    by_amplitude: bool = False,
+) -> Float[np.ndarray, "z_out z"]:
+    """Give the matrix that turns forces at heights z (eV/Å, Å) into Δf (Hz), or its derivative by the amplitude.
+
+    The spline through the forces is linear in them, so one small matrix serves every pixel. Parameters and
+    errors are those of `frequency_shift`.
+    """
     lowest = z[z <= z[-1] - 2 * amplitude + ROUNDING]
     if lowest.size == 0:
         raise GridError(
@@ -62,7 +80,14 @@ def frequency_shift(
         )
     u = np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes)
     swing = lowest[:, None] + amplitude * (1 + u)
-    # The spline is linear in the force, so one small matrix serves every pixel.
-    weights = np.einsum("on,onz->oz", np.broadcast_to(u / nodes, swing.shape), CubicSpline(z, np.eye(len(z)))(swing))
-    mean = np.tensordot(weights, force, axes=(1, 0))
-    return -resonance / (stiffness * amplitude) * mean * EV_PER_A2_IN_N_PER_M
+    spline = CubicSpline(z, np.eye(len(z)))
+
+    def mean(values: Float[np.ndarray, "z_out node z"], factor: Float[np.ndarray, " node"]) -> np.ndarray:
+        averaged: np.ndarray = np.einsum("n,onz->oz", factor / nodes, values)
+        return averaged
+
+    scale = -resonance / (stiffness * amplitude) * EV_PER_A2_IN_N_PER_M
+    weights: np.ndarray = scale * mean(spline(swing), u)
+    if by_amplitude:
+        weights = scale * mean(spline(swing, 1), u * (1 + u)) - weights / amplitude
+    return weights

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from ase.data.colors import jmol_colors
 from matplotlib.figure import Figure
-
-COLOURS = {1: "#dddddd", 8: "#d62728", 11: "#9467bd", 17: "#2ca02c", 19: "#8c564b"}
-"""Of atomic numbers: H, O, Na⁺, Cl⁻, K⁺."""
 
 
 def quick_look(stacks: xr.Dataset, target: Path, *, samples: int = 3, slices: int = 4) -> None:
@@ -16,7 +14,7 @@ def quick_look(stacks: xr.Dataset, target: Path, *, samples: int = 3, slices: in
     Parameters
     ----------
     stacks : Dataset
-        As made by `render_stacks`; it may hold no sample.
+        As made by `render_stacks` or `render_structures`; it may hold no sample.
     target : Path
         PNG file to write.
     samples, slices : int
@@ -34,7 +32,7 @@ def quick_look(stacks: xr.Dataset, target: Path, *, samples: int = 3, slices: in
             image = entry["frequency_shift"][int(level)]
             panel.imshow(image, origin="lower", extent=(0, size, 0, size), cmap="gray")
             panel.set_title(
-                f"{float(image['z']):.1f} Å: {float(image.min()):.0f}..{float(image.max()):.0f} Hz", fontsize=8
+                f"{float(image['z']):.1f} Å: {float(image.min()):.1f}..{float(image.max()):.1f} Hz", fontsize=8
             )
         present = entry["atom_number"].to_numpy() > 0
         numbers, positions = entry["atom_number"].to_numpy()[present], entry["atom_position"].to_numpy()[present]
@@ -43,7 +41,7 @@ def quick_look(stacks: xr.Dataset, target: Path, *, samples: int = 3, slices: in
         panel.scatter(
             positions[order, 0],
             positions[order, 1],
-            c=[COLOURS.get(int(number), "black") for number in numbers[order]],
+            c=jmol_colors[numbers[order]],
             s=[12 if number == 1 else 40 for number in numbers[order]],
             edgecolors="black",
             linewidths=0.4,

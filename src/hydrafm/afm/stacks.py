@@ -2,38 +2,23 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from ase import Atoms
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from tqdm import tqdm
 
 from hydrafm import structure
+from hydrafm.afm.dataset import RenderedStack, gather
 from hydrafm.afm.plane import PotentialPlane
-from hydrafm.afm.renderer import image_heights, pixel_centres, render
 from hydrafm.afm.sample import Sample
 from hydrafm.errors import StoreError, StructureError
-from hydrafm.provenance import generator, stamp
-from hydrafm.settings.afm import DrawnTip, Scan, Tip
-from hydrafm.store import described
+from hydrafm.provenance import generator
+from hydrafm.settings.afm import Scan, Tip
 
 SAME_CELL = 1e-3
 """Å, by which the cells of a structure and of its potential may differ."""
-
-
-@dataclass(frozen=True)
-class RenderedStack:
-    """A structure's stack, with what a network is to find in it and the tip that made it."""
-
-    shift: Float[np.ndarray, "z y x"]
-    unconverged: int
-    numbers: Int[np.ndarray, " atom"]
-    positions: Float[np.ndarray, "atom 3"]
-    tip: DrawnTip
-    info: dict[str, Any]
 
 
 def render_stacks(
@@ -83,14 +68,11 @@ def render_stacks(
             left_out.append(index)
             continue
         stacks.append(_render_one(atoms, plane, tip, scan, seed=seed, threads=threads))
-    dataset = _dataset(stacks, scan, left_out)
+    dataset = gather(stacks, tip, scan, seed=seed)
     dataset.attrs |= {
-        **stamp("numpy", "scipy", "numba"),
         **({"system": stacks[0].info["system"], "split": stacks[0].info["split"]} if stacks else {}),
-        "tip": tip.model_dump_json(),
-        "scan": scan.model_dump_json(),
         "potential": json.dumps({key: value for key, value in potentials.attrs.items() if key != "cell"}, default=str),
-        "seed": seed,
+        "left_out": left_out,
     }
     return dataset
 
@@ -133,65 +115,5 @@ def _render_one(atoms: Atoms, plane: PotentialPlane, tip: Tip, scan: Scan, *, se
         key: structure.origin(atoms, key) for key in ("system", "split", "index", "replica", "frame", "temperature")
     }
     drawn = tip.draw(generator(seed, "tip", str(info["system"]), str(info["split"]), int(info["index"])))
-    images = render(Sample.from_structure(atoms, plane), drawn, scan, threads=threads)
-    numbers, positions = structure.labels(atoms, plane.window)
-    return RenderedStack(
-        images["frequency_shift"].to_numpy(), int(images["unconverged"]), numbers, positions, drawn, info
-    )
-
-
-def _dataset(stacks: Sequence[RenderedStack], scan: Scan, left_out: list[int]) -> xr.Dataset:
-    """Join stacks along ``sample``; lists of atoms are filled up with zeros."""
-    atoms = max((len(stack.numbers) for stack in stacks), default=0)
-    shift = np.zeros((len(stacks), scan.heights, scan.pixels, scan.pixels), dtype=np.float32)
-    number = np.zeros((len(stacks), atoms), dtype=np.int64)
-    position = np.zeros((len(stacks), atoms, 3), dtype=np.float32)
-    for sample, stack in enumerate(stacks):
-        shift[sample] = stack.shift
-        number[sample, : len(stack.numbers)] = stack.numbers
-        position[sample, : len(stack.numbers)] = stack.positions
-
-    def origin(key: str, kind: type) -> np.ndarray:
-        return np.array([stack.info[key] for stack in stacks], dtype=kind)
-
-    height = "height of the unrelaxed probe above the topmost atom, at the lowest point of the swing"
-    variables = {
-        "frequency_shift": described(("sample", "z", "y", "x"), shift, "Hz", "frequency shift of the sensor"),
-        "atom_position": described(
-            ("sample", "atom", "axis"),
-            position,
-            "Å",
-            "water and ions: x and y from the window's corner, z from the topmost",
-        ),
-        "atom_number": described(("sample", "atom"), number, "1", "atomic number, 0 where there is no further atom"),
-        "index": described(("sample",), origin("index", np.int64), "1", "number of the structure in its split"),
-        "replica": described(("sample",), origin("replica", np.int64), "1", "trajectory the structure comes from"),
-        "frame": described(("sample",), origin("frame", np.int64), "1", "frame of that trajectory"),
-        "temperature": described(("sample",), origin("temperature", np.float64), "K", "temperature of that trajectory"),
-        "unconverged": described(
-            ("sample",),
-            np.array([stack.unconverged for stack in stacks], dtype=np.int64),
-            "1",
-            "pixels × force heights whose probe did not come to rest",
-        ),
-        **_tip_variables([stack.tip for stack in stacks]),
-    }
-    centres = pixel_centres(scan)
-    coordinates = {
-        "z": described(("z",), image_heights(scan), "Å", height),
-        "y": described(("y",), centres, "Å", "from the window's corner"),
-        "x": described(("x",), centres, "Å", "from the window's corner"),
-    }
-    return xr.Dataset(variables, coordinates, {"left_out": left_out})
-
-
-def _tip_variables(tips: Sequence[DrawnTip]) -> dict[str, object]:
-    """Make a variable of each property of the tips, with the unit its setting has."""
-    values = [asdict(tip) for tip in tips]
-    variables: dict[str, object] = {}
-    for name in DrawnTip.__dataclass_fields__:
-        setting = Tip.model_fields["lateral_offset" if name.startswith("offset") else name]
-        unit = str(setting.json_schema_extra["unit"]) if isinstance(setting.json_schema_extra, dict) else "1"
-        column = np.array([tip[name] for tip in values], dtype=np.float64)
-        variables[f"tip_{name}"] = described(("sample",), column, unit, str(setting.description))
-    return variables
+    sample = Sample.from_structure(atoms, plane)
+    return RenderedStack.of(sample, atoms, plane.window, drawn, scan, info=info, threads=threads)

@@ -21,7 +21,7 @@ def count_structures(failed: Sequence[Path], stacks: Sequence[Path]) -> pd.DataF
     failed : sequence of Path
         ``…/{system}/{method}/{split}/shard-….failed.csv``, each beside the potential store of its shard.
     stacks : sequence of Path
-        ``…/{system}/{split}/shard-….zarr`` of `hydrafm afm render`.
+        ``…/{system}/{split}/shard-….zarr`` of `hydrafm afm stacks`.
 
     Returns
     -------

@@ -37,7 +37,7 @@ def accuracy(
     " --predictions results/learn/transfer/n100/seed0/predictions.npz --out examples.svg --table examples.csv"
 )
 def examples(
-    stacks: Annotated[Path, typer.Option(help="Zarr store of `hydrafm afm render`.")],
+    stacks: Annotated[Path, typer.Option(help="Zarr store of `hydrafm afm stacks`.")],
     predictions: Annotated[Path, typer.Option(help="Predictions of `hydrafm learn evaluate`.")],
     out: Out,
     table: Table,
@@ -95,7 +95,7 @@ def structures(
 )
 def account(
     failed: Annotated[list[Path], typer.Argument(help="Lists of failed structures, each beside its store.")],
-    stacks: Annotated[list[Path], typer.Option(help="Zarr stores of `hydrafm afm render`; one option each.")],
+    stacks: Annotated[list[Path], typer.Option(help="Zarr stores of `hydrafm afm stacks`; one option each.")],
     cost: Annotated[Path, typer.Option(help="Folder of Snakemake's benchmark files.")],
     counts_out: Annotated[Path, typer.Option(help="CSV file: structures that came through each stage.")],
     cost_out: Annotated[Path, typer.Option(help="CSV file: jobs, wall seconds and memory of each rule.")],

@@ -20,7 +20,7 @@ def tabulate(stacks: xr.Dataset, predictions: Mapping[str, NDArray[np.generic]],
     Parameters
     ----------
     stacks : xr.Dataset
-        Stacks of `hydrafm afm render`.
+        Stacks of `hydrafm afm stacks`.
     predictions : mapping
         Arrays of `hydrafm learn evaluate`: index, number, x, y, z (Å), confidence, an entry an atom.
     count : int
