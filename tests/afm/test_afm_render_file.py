@@ -316,3 +316,18 @@ def test_a_potential_of_moved_atoms_is_refused():
     atoms.positions[:, 2] += 1.0
     with pytest.raises(StructureError, match="belong together"):
         image(atoms, hartree=grid)
+
+
+def test_precision_and_device_are_chosen_at_the_command(tmp_path):
+    ase.io.write(tmp_path / "water.xyz", molecule("H2O"))
+    images = {}
+    for number, options in enumerate((["--precision", "direct"], ["--precision", "single"])):
+        out = tmp_path / f"{number}.zarr"
+        arguments = ["render", tmp_path / "water.xyz", "--charges", "O=-0.8,H=0.4", "--out", out]
+        result = run(*arguments, "--tip", TIP.model_dump_json(), "--scan", SCAN.model_dump_json(), *options)
+        assert result.exit_code == 0, result.output
+        images[number] = read_dataset(out)["frequency_shift"].to_numpy()
+    assert 0 < error(images[1], images[0]) < SAME
+    with pytest.raises(SettingsError, match="nowhere"):
+        run(*arguments[:-1], tmp_path / "lost.zarr", "--scan", SCAN.model_dump_json(), "--device", "nowhere")
+    assert not (tmp_path / "lost.zarr").exists()

@@ -1,5 +1,6 @@
 """Commands of the stage that renders images."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Δf image stacks of structures (probe-particle model)."
 )
+
+
+class Precision(StrEnum):
+    """How exactly a stack is rendered, see `hydrafm.afm.renderer.relaxed_force`."""
+
+    SINGLE = "single"
+    DOUBLE = "double"
+    DIRECT = "direct"
+
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zarr store to make: Δf (Hz) over sample, z, y, x (Å).")]
 TipOption = Annotated[str, typer.Option("--tip", help="Settings of the tip (e, Å, N/m, Hz): JSON text or file.")]
@@ -56,6 +66,10 @@ def render(
     ] = "{}",
     seed: Annotated[int, typer.Option(min=0, help="Draws what the tip's settings leave open.")] = 0,
     threads: Threads = 1,
+    precision: Annotated[
+        Precision, typer.Option(help="single; double, ten times slower; direct: every pair of atoms, for checks.")
+    ] = Precision.SINGLE,
+    device: Annotated[str, typer.Option(help="cpu, or PyTorch's name of another: cuda, cuda:1, ...")] = "cpu",
     quick_look: QuickLook = None,
 ) -> None:
     """Render the Δf stack of a structure of your own."""
@@ -85,6 +99,8 @@ def render(
             parameters=table,
             seed=seed,
             threads=threads,
+            precision=precision.value,
+            device=device,
         )
     for warning in caught:
         typer.echo(f"hydrafm: {warning.message}", err=True)

@@ -10,6 +10,7 @@ from ase import Atoms
 from jaxtyping import Float, Int
 
 from hydrafm import structure
+from hydrafm.afm.relaxation import Precision
 from hydrafm.afm.renderer import image_heights, pixel_centres, render
 from hydrafm.afm.sample import Sample
 from hydrafm.provenance import stamp
@@ -39,6 +40,8 @@ class RenderedStack:
         *,
         info: dict[str, Any],
         threads: int,
+        precision: Precision = "single",
+        device: str = "cpu",
     ) -> "RenderedStack":
         """Render a sample, which is a structure seen through a window, and list the atoms in that window.
 
@@ -54,10 +57,10 @@ class RenderedStack:
             Of the microscope.
         info : dict
             Where the structure comes from: its ``index``, ``replica``, ``frame`` and ``temperature``.
-        threads : int
-            Rows of pixels handled at the same time.
+        threads, precision, device
+            As for `hydrafm.afm.renderer.relaxed_force`.
         """
-        images = render(sample, tip, scan, threads=threads)
+        images = render(sample, tip, scan, threads=threads, precision=precision, device=device)
         numbers, positions = structure.labels(atoms, window)
         return cls(images["frequency_shift"].to_numpy(), int(images["unconverged"]), numbers, positions, tip, info)
 

@@ -26,6 +26,7 @@ from hydrafm.afm.dataset import RenderedStack, gather
 from hydrafm.afm.hartree import GRID, HartreeGrid
 from hydrafm.afm.lennard_jones import LENNARD_JONES
 from hydrafm.afm.plane import PotentialPlane
+from hydrafm.afm.relaxation import Precision
 from hydrafm.afm.sample import CLOSEST, REACH, Sample
 from hydrafm.errors import SettingsError, StoreError, StructureError
 from hydrafm.provenance import generator
@@ -117,6 +118,8 @@ def render_structures(
     parameters: Mapping[str, tuple[float, float]] = LENNARD_JONES,
     seed: int = 0,
     threads: int = 1,
+    precision: Precision = "single",
+    device: str = "cpu",
 ) -> xr.Dataset:
     """Render the stack of each of some structures.
 
@@ -145,8 +148,8 @@ def render_structures(
         Lennard-Jones R (Å) and ε (eV) by element.
     seed : int
         Draws the tips.
-    threads : int
-        Rows of pixels handled at the same time.
+    threads, precision, device
+        As for `hydrafm.afm.renderer.relaxed_force`.
 
     Returns
     -------
@@ -184,7 +187,11 @@ def render_structures(
         drawn = tip.draw(generator(seed, "tip", number))
         corners.append([place.x, place.y, place.angle])
         info = {"index": number, "replica": 0, "frame": number, "temperature": np.nan}
-        stacks.append(RenderedStack.of(sample, atoms, place, drawn, scan, info=info, threads=threads))
+        stacks.append(
+            RenderedStack.of(
+                sample, atoms, place, drawn, scan, info=info, threads=threads, precision=precision, device=device
+            )
+        )
     dataset = gather(stacks, tip, scan, seed=seed)
     elements = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
     dataset.attrs |= {
